@@ -9,17 +9,19 @@
 #include <string.h>
 #include <unistd.h>
 #include "commands.h"
+#include "control.h"
 #include "options.h"
 #include "progress.h"
 #include "quantity.h"
 #include "report.h"
+#include "words.h"
 
 #define NS_PER_MS 1000000ull
 #define NS_PER_S  1000000000ull
 #define KIB	  1024ull
 #define TB	  1000000000000ull
 
-enum { INTERFACES_MAX = 1024, CPUS_MAX = 1024 };
+enum { INTERFACES_MAX = 1024, CPUS_MAX = 1024, TARGETS_MAX = 65536 };
 
 struct capture_options {
 	const char *interfaces[INTERFACES_MAX];
@@ -31,6 +33,12 @@ struct capture_options {
 	int level;
 	unsigned cpus[CPUS_MAX], cpu_count;
 	const char *name, *comment;
+	const char *include[TARGETS_MAX], *exclude[TARGETS_MAX];
+	unsigned include_count, exclude_count;
+	uint64_t sample;
+	int sample_by; /* -1: not said */
+	char *filter;
+	const char *control;
 	bool force, fail_on_loss, json, quiet, verbose;
 };
 
@@ -43,6 +51,52 @@ static bool add_interface(void *data, const struct option_spec *o, const char *a
 		return usage_error("more than %d interfaces", INTERFACES_MAX);
 	k->interfaces[k->interface_count++] = argument;
 	return true;
+}
+
+/* T[,T...] or @FILE; the commas end strings in place, in an argument that is ours. */
+static bool add_targets(const char **list, unsigned *count, const struct option_spec *o,
+			const char *argument)
+{
+	char *rest = (char *)argument, *text;
+
+	if (*argument == '@') {
+		list[(*count)++] = argument;
+		return true;
+	}
+	while ((text = strsep(&rest, ","))) {
+		if (*count == TARGETS_MAX - 1)
+			return usage_error("--%s: more than %d: put them into a file, --%s @FILE",
+					   o->name, TARGETS_MAX - 1, o->name);
+		list[(*count)++] = text;
+	}
+	return true;
+}
+
+static bool add_include(void *data, const struct option_spec *o, const char *argument)
+{
+	struct capture_options *k = data;
+
+	return add_targets(k->include, &k->include_count, o, argument);
+}
+
+static bool add_exclude(void *data, const struct option_spec *o, const char *argument)
+{
+	struct capture_options *k = data;
+
+	return add_targets(k->exclude, &k->exclude_count, o, argument);
+}
+
+/* 1/N or N. */
+static bool parse_sample(void *data, const struct option_spec *o, const char *argument)
+{
+	struct capture_options *k = data;
+	const char *number = strncmp(argument, "1/", 2) == 0 ? argument + 2 : argument;
+	char shown[128];
+
+	if (!quantity_parse_count(&k->sample, number))
+		return usage_error("--%s %s: it must be 1/N, such as 1/100", o->name, argument);
+	(void)snprintf(shown, sizeof(shown), "--%s %s", o->name, argument);
+	return options_check_range(o, shown, k->sample);
 }
 
 static bool parse_cpus(void *data, const struct option_spec *o, const char *argument)
@@ -78,6 +132,7 @@ static const char *const sources[] = {"tap", NULL};
 static const char *const hooks[] = {"auto", "xdp", "tcx", "clsact", NULL};
 static const char *const formats[] = {"pcapng", "pcap", NULL};
 static const char *const compressions[] = {"zstd", "none", NULL};
+static const char *const sample_units[] = {"packet", "flow", NULL};
 static const char *const orders[] = {"time", NULL};
 
 #define FIELD(f) .offset = offsetof(struct capture_options, f)
@@ -88,6 +143,14 @@ static const struct option_spec options[] = {
 	 .help = "an interface; may be repeated; any: all there are and will be"},
 	{OPTION_CHOICE, 'Q', "direction", "DIR", FIELD(direction), .choices = directions,
 	 .help = "in, out or inout (default)"},
+	{OPTION_CUSTOM, 0, "include", "TARGETS", .parse = add_include,
+	 .help = "only from or to these: IP[/LEN][:PORT],[v6]:PORT,*:PORT or @FILE"},
+	{OPTION_CUSTOM, 0, "exclude", "TARGETS", .parse = add_exclude,
+	 .help = "nothing from or to these targets; wins over --include"},
+	{OPTION_CUSTOM, 0, "sample", "1/N", .min = 1, .max = UINT32_MAX, .parse = parse_sample,
+	 .help = "one in N of the frames that match"},
+	{OPTION_CHOICE, 0, "sample-by", "UNIT", FIELD(sample_by), .choices = sample_units,
+	 .help = "packet (default) or flow: all packets of one in N flows"},
 	{OPTION_COUNT, 's', "snaplen", "N", FIELD(snaplen), .min = 0, .max = 262144,
 	 .help = "bytes of a frame to keep; 0 and default: 262144"},
 	{OPTION_COUNT, 0, "packet-size", "N", FIELD(snaplen), .min = 0, .max = 262144,
@@ -131,6 +194,9 @@ static const struct option_spec options[] = {
 	 .help = "packer threads; default: one per CPU, at most 4"},
 	{OPTION_CUSTOM, 0, "cpus", "LIST", .parse = parse_cpus,
 	 .help = "CPUs for the packers, such as 0-3,5"},
+
+	{OPTION_TEXT, 0, "control", "PATH", FIELD(control),
+	 .help = "socket for filter set, target; none; default: /run/retina-xdp/SESSION.sock"},
 
 	{OPTION_SECTION, .name = "What to say"},
 	{OPTION_TEXT, 0, "name", "SESSION", FIELD(name), .help = "of the capture, in its summary"},
@@ -193,6 +259,8 @@ static const char *const examples[] = {
 	"ten seconds of eth0, both directions, compressed; tshark -r reads it",
 	"retina-xdpctl capture -i any -s 128 --max-size 100MB -w heads.pcapng.zst",
 	"the first 128 bytes of every frame of every interface, up to 100 MB",
+	"retina-xdpctl capture -i eth0 -w web.pcapng.zst --exclude 10.0.0.9 tcp port 443",
+	"TLS, but not from or to 10.0.0.9: filter expressions are tcpdump's",
 	"retina-xdpctl capture -i eth0 -w - | tshark -i -",
 	"look at the traffic live",
 	NULL,
@@ -200,7 +268,7 @@ static const char *const examples[] = {
 
 static const struct command command = {
 	.name = "capture",
-	.synopsis = "capture -i IF [-i IF]... -w FILE [options]",
+	.synopsis = "capture -i IF [-i IF]... -w FILE [options] [expression]",
 	.summary = "Record interfaces to a file, in the kernel, without touching the traffic.",
 	.examples = examples,
 	.options = options,
@@ -215,15 +283,18 @@ struct voice {
 static void say(void *data, enum retina_log_level level, const char *format, va_list args)
 {
 	struct voice *v = data;
-	char line[1024];
+	char text[RETINA_MESSAGE_MAX];
 
 	if (level > v->level)
 		return;
-	(void)vsnprintf(line, sizeof(line), format, args);
-	line[strcspn(line, "\n")] = 0;
+	(void)vsnprintf(text, sizeof(text), format, args);
+	text[strcspn(text, "\r")] = 0;
+	for (size_t len = strlen(text); len && text[len - 1] == '\n'; len--)
+		text[len - 1] = 0;
 	progress_clear(&v->progress);
+	/* Further lines show a place in an expression: they stay in line with each other. */
 	(void)fprintf(stderr, "retina-xdpctl: %s%s\n",
-		      level == RETINA_LOG_WARNING ? "warning: " : "", line);
+		      level == RETINA_LOG_WARNING ? "warning: " : "", text);
 }
 
 static bool ends_with(const char *s, const char *end)
@@ -247,22 +318,28 @@ static void choose_format(struct capture_options *k)
 				      : RETINA_ZSTD;
 }
 
-static bool check(const struct capture_options *k, int rest, int argc, char **argv)
+static bool check(const struct capture_options *k)
 {
-	if (rest < argc)
-		return usage_error(
-			"%s: this version records everything, filter expressions are not "
-			"supported yet",
-			argv[rest]);
 	if (!k->interface_count)
 		return usage_error("no interface was given: use -i NAME or -i any");
 	if (!k->path)
 		return usage_error("no file was given: use -w FILE, or -w - for standard output");
+	if (k->sample_by >= 0 && !k->sample)
+		return usage_error("--sample-by says of what --sample 1/N takes one: give both");
 	if (strcmp(k->path, "-") == 0 && k->json)
 		return usage_error("-w - and --json both want standard output");
 	if (strcmp(k->path, "-") == 0 && isatty(STDOUT_FILENO))
 		return usage_error("-w -: standard output is a terminal: use a pipe");
 	return true;
+}
+
+/* The words behind the options, as tcpdump joins them. */
+static bool take_filter(struct capture_options *k, int rest, int argc, char **argv)
+{
+	if (rest == argc)
+		return true;
+	k->filter = words_join(argc - rest, argv + rest);
+	return k->filter && words_check_expression(k->filter);
 }
 
 static uint64_t power_of_two(uint64_t v)
@@ -309,6 +386,8 @@ static void ignore_signals(void)
 static int record(const struct retina_capture_config *config, const struct capture_options *k,
 		  struct voice *voice)
 {
+	bool is_steered = !k->control || strcmp(k->control, "none") != 0;
+	struct control *control = NULL;
 	struct retina_capture *c;
 	struct retina_summary s;
 	int r, status = EXIT_DONE;
@@ -316,8 +395,13 @@ static int record(const struct retina_capture_config *config, const struct captu
 	r = retina_capture_new(&c, config);
 	if (r < 0)
 		return r == -EINVAL ? EXIT_USAGE : EXIT_FAILED;
+	if (is_steered && !control_start(&control, c, k->control)) {
+		retina_capture_free(c);
+		return EXIT_FAILED;
+	}
 	handle_signals(c);
 	r = retina_capture_run(c);
+	control_stop(control);
 	progress_clear(&voice->progress);
 	if (r < 0)
 		status = EXIT_FAILED;
@@ -337,7 +421,7 @@ static int record(const struct retina_capture_config *config, const struct captu
 
 int cmd_capture(int argc, char **argv)
 {
-	static struct capture_options k = {.format = -1, .compress = -1};
+	static struct capture_options k = {.format = -1, .compress = -1, .sample_by = -1};
 	struct voice voice = {.level = RETINA_LOG_INFO};
 	struct retina_capture_config config;
 	int rest = argc;
@@ -350,7 +434,7 @@ int cmd_capture(int argc, char **argv)
 	case OPTIONS_OK:
 		break;
 	}
-	if (!check(&k, rest, argc, argv))
+	if (!check(&k) || !take_filter(&k, rest, argc, argv))
 		return EXIT_USAGE;
 	choose_format(&k);
 	if (k.quiet)
@@ -363,6 +447,13 @@ int cmd_capture(int argc, char **argv)
 		.direction = (enum retina_direction)k.direction,
 		.hook = (enum retina_hook)k.hook,
 		.snaplen = (uint32_t)k.snaplen,
+		.filter = k.filter,
+		.include = k.include,
+		.include_count = k.include_count,
+		.exclude = k.exclude,
+		.exclude_count = k.exclude_count,
+		.sample = (uint32_t)k.sample,
+		.sample_by_flow = k.sample_by == 1,
 		.path = k.path,
 		.overwrite = k.force,
 		.format = (enum retina_format)k.format,

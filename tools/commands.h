@@ -8,4 +8,9 @@ enum { EXIT_DONE, EXIT_USAGE, EXIT_FAILED, EXIT_LOSS };
 /** cmd_capture() - argv[0] is "capture"; Return: the exit status */
 int cmd_capture(int argc, char **argv);
 
+/** cmd_filter() - argv[0] is "filter"; so for the others */
+int cmd_filter(int argc, char **argv);
+
+int cmd_target(int argc, char **argv);
+
 #endif

@@ -15,6 +15,8 @@ static const struct {
 	const char *summary;
 } commands[] = {
 	{"capture", cmd_capture, "record interfaces to a file"},
+	{"filter", cmd_filter, "look at a filter, try it on a file, change it while recording"},
+	{"target", cmd_target, "change what a running capture includes and excludes"},
 };
 
 static void print_help(void)

@@ -37,7 +37,7 @@
 
 #include "base/errno.h"
 #include "base/limits.h"
-#include "target.h"
+#include "destination.h"
 
 #define AREA_SIZE (FILE_BUFFERS * FILE_BUFFER_SIZE)
 
@@ -59,13 +59,13 @@ struct write {
 };
 
 struct file {
-	struct target target;
+	struct destination destination;
 	bool aborting;	/* nothing is tried again */
 	bool no_direct; /* the file system refused a direct write */
 
 	bool uring;
 	bool fixed_area; /* the area is registered buffer 0 */
-	bool fixed_file; /* target.fd is registered file 0, target.direct_fd 1 */
+	bool fixed_file; /* destination.fd is registered file 0, .direct_fd 1 */
 	struct io_uring ring;
 
 	uint8_t *area;
@@ -116,7 +116,7 @@ static int area_map(struct file *f)
 static void ring_open(struct file *f)
 {
 	struct iovec area = {f->area, AREA_SIZE};
-	const int files[] = {f->target.fd, f->target.direct_fd};
+	const int files[] = {f->destination.fd, f->destination.direct_fd};
 
 	f->uring = io_uring_queue_init(WRITES_MAX, &f->ring, 0) == 0;
 	if (!f->uring)
@@ -148,7 +148,7 @@ static struct file *file_free(struct file *f)
 	ring_close(f);
 	if (f->area)
 		(void)munmap(f->area, AREA_SIZE);
-	(void)target_close(&f->target);
+	(void)destination_close(&f->destination);
 	free(f);
 	return NULL;
 }
@@ -165,16 +165,16 @@ int file_open(struct file **ret, const struct file_config *config)
 		.failed = UINT64_MAX,
 		.max_bytes = config->max_bytes ? config->max_bytes : UINT64_MAX,
 	};
-	target_init(&f->target); /* freeable from here on */
-	r = area_map(f);	 /* first: after it only the open itself can fail */
+	destination_init(&f->destination); /* freeable from here on */
+	r = area_map(f);		   /* first: after it only the open itself can fail */
 	if (r < 0)
 		goto fail;
-	r = target_open(&f->target, config->path, config->overwrite);
+	r = destination_open(&f->destination, config->path, config->overwrite);
 	if (r < 0)
 		goto fail;
 	if (!config->no_uring)
 		ring_open(f);
-	f->preallocate = !f->target.is_pipe;
+	f->preallocate = !f->destination.is_pipe;
 	*ret = f;
 	return 0;
 fail:
@@ -185,7 +185,7 @@ fail:
 /* Standard output may be non-blocking, because it shares its flags with another process. */
 static void wait_writable(const struct file *f)
 {
-	struct pollfd p = {.fd = f->target.fd, .events = POLLOUT};
+	struct pollfd p = {.fd = f->destination.fd, .events = POLLOUT};
 
 	(void)poll(&p, 1, -1);
 }
@@ -211,7 +211,7 @@ static bool write_completed(struct file *f, struct write *w, int result)
 		again = true;
 	}
 	if (again && !f->aborting) {
-		if (result == -EAGAIN && f->target.is_pipe)
+		if (result == -EAGAIN && f->destination.is_pipe)
 			wait_writable(f);
 		return true;
 	}
@@ -236,19 +236,19 @@ static int plain_write(const struct file *f, const struct write *w)
 {
 	const uint8_t *data = f->area + w->offset % AREA_SIZE;
 
-	if (f->target.is_pipe)
-		return neg_errno((int)write(f->target.fd, data, w->len));
-	return neg_errno((int)pwrite(w->is_direct ? f->target.direct_fd : f->target.fd, data,
-				     w->len, w->offset));
+	if (f->destination.is_pipe)
+		return neg_errno((int)write(f->destination.fd, data, w->len));
+	return neg_errno((int)pwrite(w->is_direct ? f->destination.direct_fd : f->destination.fd,
+				     data, w->len, w->offset));
 }
 
 static int ring_submit(struct file *f, struct write *w)
 {
 	const uint8_t *data = f->area + w->offset % AREA_SIZE;
-	uint64_t offset =
-		f->target.is_pipe ? (uint64_t)-1 : w->offset; /* -1: at the file's own position */
+	uint64_t offset = f->destination.is_pipe ? (uint64_t)-1
+						 : w->offset; /* -1: at the file's own position */
 	struct io_uring_sqe *sqe = io_uring_get_sqe(&f->ring);
-	int fd = w->is_direct ? f->target.direct_fd : f->target.fd;
+	int fd = w->is_direct ? f->destination.direct_fd : f->destination.fd;
 	int r;
 
 	if (!sqe)
@@ -332,15 +332,15 @@ static void preallocate(struct file *f, uint64_t end)
 	if (!f->preallocate || end <= f->allocated)
 		return;
 	target = min_u64(round_down(end, PREALLOCATE_STEP) + PREALLOCATE_STEP, f->max_bytes);
-	if (target > f->allocated &&
-	    fallocate(f->target.fd, FALLOC_FL_KEEP_SIZE, f->allocated, target - f->allocated) < 0)
+	if (target > f->allocated && fallocate(f->destination.fd, FALLOC_FL_KEEP_SIZE, f->allocated,
+					       target - f->allocated) < 0)
 		f->preallocate = false; /* not supported, or full: the writes will tell */
 	f->allocated = max_u64(target, end);
 }
 
 static struct write *write_slot(struct file *f)
 {
-	if (f->target.is_pipe && f->in_flight > 0)
+	if (f->destination.is_pipe && f->in_flight > 0)
 		return NULL; /* their order is that of the bytes */
 	for (unsigned int i = 0; i < WRITES_MAX; i++)
 		if (f->writes[i].len == 0)
@@ -350,7 +350,7 @@ static struct write *write_slot(struct file *f)
 
 static bool can_be_direct(const struct file *f, uint64_t start, uint64_t end)
 {
-	return f->target.direct_fd >= 0 && !f->no_direct && start % WRITE_ALIGN == 0 &&
+	return f->destination.direct_fd >= 0 && !f->no_direct && start % WRITE_ALIGN == 0 &&
 	       end % WRITE_ALIGN == 0;
 }
 
@@ -375,7 +375,7 @@ static void pump(struct file *f)
 
 		if (!w)
 			return;
-		if (!f->target.is_pipe)
+		if (!f->destination.is_pipe)
 			start = max_u64(round_down(start, WRITE_ALIGN), f->valid);
 		is_direct = can_be_direct(f, start, end);
 		/* A cached page of an older write, put on disk later, would undo a direct one. */
@@ -479,7 +479,7 @@ uint64_t file_written(const struct file *f)
 
 bool file_is_pipe(const struct file *f)
 {
-	return f->target.is_pipe;
+	return f->destination.is_pipe;
 }
 
 bool file_uses_uring(const struct file *f)
@@ -491,13 +491,13 @@ int file_truncate(struct file *f, uint64_t len)
 {
 	int r;
 
-	if (f->target.is_pipe)
+	if (f->destination.is_pipe)
 		return -ESPIPE;
 	(void)file_flush(f); /* the error is what the caller wants to get over */
 	(void)file_settle(f);
 	if (len > file_written(f))
 		return -EINVAL;
-	r = neg_errno(ftruncate(f->target.fd, len));
+	r = neg_errno(ftruncate(f->destination.fd, len));
 	if (r < 0)
 		return r;
 	f->size = len;
@@ -518,13 +518,13 @@ int file_close(struct file *f)
 		return 0;
 	(void)file_flush(f);
 	error = file_settle(f);
-	if (!f->target.is_pipe) {
-		r = neg_errno(ftruncate(f->target.fd, file_written(f)));
+	if (!f->destination.is_pipe) {
+		r = neg_errno(ftruncate(f->destination.fd, file_written(f)));
 		if (!error)
 			error = r;
 	}
 	ring_close(f);
-	r = target_close(&f->target);
+	r = destination_close(&f->destination);
 	if (!error)
 		error = r;
 	file_free(f);
@@ -555,11 +555,11 @@ int file_abort(struct file *f)
 
 	if (!f)
 		return 0;
-	if (f->target.is_pipe && f->in_flight > 0)
+	if (f->destination.is_pipe && f->in_flight > 0)
 		cancel(f);
 	while (f->in_flight > 0)
 		reap(f, true);
-	r = target_unlink(&f->target);
+	r = destination_unlink(&f->destination);
 	file_free(f);
 	return r;
 }

@@ -96,6 +96,30 @@ struct tap_counters {
 	struct tap_tally slot[TAP_SLOTS];
 };
 
+/*
+ * Slots of the program arrays `xdp_programs` and `tc_programs`; to all but TAP_FILTER the direction
+ * is added. A hook's entry program calls the filter that `filter_generation` names, or goes on as
+ * ACCEPT does; the filter, generated from an expression, calls ACCEPT or REJECT. ACCEPT calls
+ * SELECT when there are targets or a sample, else it records; SELECT calls RECORD or REJECT.
+ */
+enum tap_program {
+	TAP_ACCEPT = 0,
+	TAP_REJECT = 2,
+	TAP_SELECT = 4,
+	TAP_RECORD = 6,
+	TAP_FILTER = 8, /* up to 15: TAP_FILTER_SLOT() */
+	TAP_PROGRAMS = 16
+};
+
+enum tap_framing { TAP_ETHERNET, TAP_RAW }; /* TAP_RAW: frames start with an IP header */
+
+#define TAP_GENERATIONS 2u /* filter_generation counts from 1; 0: no filter, everything matches */
+
+/* The slot of a filter. The filters of a generation change together, by one store to
+ * filter_generation. */
+#define TAP_FILTER_SLOT(generation, framing, direction) \
+	(TAP_FILTER + ((generation)-1) * 4 + (framing)*2 + (direction))
+
 /* Value of the map `interfaces`, keyed by ifindex. */
 struct tap_interface {
 	__u32 id;	/* index of its interface description block in the file */

@@ -3,6 +3,14 @@
  * tap.bpf.c: the passive source. Each frame becomes a finished pcapng block in the ring of the CPU
  * that handles it, and goes on unharmed: every path ends in XDP_PASS or TCX_NEXT.
  *
+ *   tap_* -> filter -> accept_* -> select_* -> record_*
+ *                   -> reject_*            -> reject_*
+ *
+ * Each arrow is a tail call, and a stage that has nothing to do is left out: tap_*, which is
+ * attached to the hook, and accept_* record a frame themselves when there is no filter, and neither
+ * targets nor a sample. Every path of a frame that is seen ends in one call of tap(), which counts
+ * it.
+ *
  * Invariants: one CPU has one producer at a time (bottom halves are off in XDP and tc; the busy
  * flag turns the exceptions into counted losses). A record is written whole before the head moves
  * past it. The packet's own memory is never written.
@@ -12,13 +20,11 @@
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_endian.h>
 #include "capture_abi.h"
+#include "stages.h"
 
 #define ETHER_ADDRESSES 12u /* bytes before a VLAN tag */
 #define VLAN_TAG	4u
 
-#define PASS_TC (-1) /* TC_ACT_UNSPEC and TCX_NEXT: the next program decides */
-
-#define READ_ONCE(x)	 (*(const volatile typeof(x) *)&(x))
 #define WRITE_ONCE(x, v) (*(volatile typeof(x) *)&(x) = (v))
 
 /* Set between open and load, then constants for verifier and JIT. */
@@ -33,6 +39,14 @@ const volatile bool clock_is_tai = true; /* else monotonic */
 
 /* Added to the kernel's clock to make it Unix time; user space keeps it right. */
 __u64 clock_offset_ns;
+
+/* Which filters judge, 1 to TAP_GENERATIONS; 0: none, everything matches. User space first puts a
+ * generation's programs into their slots, and waits for a grace period before it takes out those of
+ * the one before: every frame is judged by exactly one filter. */
+__u32 filter_generation;
+
+/* 1: the programs of select.bpf.c are in their slots, and are to be called. */
+__u32 is_selecting;
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -59,13 +73,6 @@ struct {
 	__type(value, struct tap_counters);
 } counters SEC(".maps");
 
-struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 1);
-	__type(key, __u32);
-	__type(value, struct tap_interface);
-} interfaces SEC(".maps");
-
 /* What the two kinds of hook know of a frame. */
 struct frame {
 	__u32 ifindex;
@@ -74,7 +81,6 @@ struct frame {
 	__u32 flags;	 /* epb_flags */
 	__u32 queue;	 /* receive queue + 1, 0: not known */
 	__u32 tag;	 /* VLAN tag that the kernel took out, in network order; 0: none */
-	bool is_xdp;
 };
 
 static __always_inline void count(struct tap_counters *c, enum tap_slot slot, __u32 bytes)
@@ -83,25 +89,20 @@ static __always_inline void count(struct tap_counters *c, enum tap_slot slot, __
 	c->slot[slot].bytes += bytes;
 }
 
-static __always_inline long load(void *ctx, const struct frame *f, __u32 from, void *to, __u32 len)
-{
-	return f->is_xdp ? bpf_xdp_load_bytes(ctx, from, to, len)
-			 : bpf_skb_load_bytes(ctx, from, to, len);
-}
-
 /* Copies the first caplen bytes of the frame, its VLAN tag back in its place. */
-static __always_inline long copy(void *ctx, const struct frame *f, char *to, __u32 caplen)
+static __always_inline long copy(void *ctx, bool is_xdp, const struct frame *f, char *to,
+				 __u32 caplen)
 {
 	long r;
 
 	if (!f->tag)
-		return caplen ? load(ctx, f, 0, to, caplen) : 0;
+		return caplen ? read_bytes(ctx, is_xdp, 0, to, caplen) : 0;
 	if (caplen < ETHER_ADDRESSES + VLAN_TAG) {
 		char head[ETHER_ADDRESSES + VLAN_TAG];
 
 		if (!caplen)
 			return 0;
-		r = load(ctx, f, 0, head, ETHER_ADDRESSES);
+		r = read_bytes(ctx, is_xdp, 0, head, ETHER_ADDRESSES);
 		if (r)
 			return r;
 		__builtin_memcpy(head + ETHER_ADDRESSES, &f->tag, VLAN_TAG);
@@ -110,14 +111,14 @@ static __always_inline long copy(void *ctx, const struct frame *f, char *to, __u
 				to[i] = head[i];
 		return 0;
 	}
-	r = load(ctx, f, 0, to, ETHER_ADDRESSES);
+	r = read_bytes(ctx, is_xdp, 0, to, ETHER_ADDRESSES);
 	if (r)
 		return r;
 	*(__u32 *)(to + ETHER_ADDRESSES) = f->tag;
 	caplen -= ETHER_ADDRESSES + VLAN_TAG;
 	if (!caplen)
 		return 0;
-	return load(ctx, f, ETHER_ADDRESSES, to + ETHER_ADDRESSES + VLAN_TAG, caplen);
+	return read_bytes(ctx, is_xdp, ETHER_ADDRESSES, to + ETHER_ADDRESSES + VLAN_TAG, caplen);
 }
 
 static __always_inline struct ring_segment *segment_of(char *ring, __u64 position)
@@ -200,7 +201,7 @@ static __always_inline void note(char *ring, __u64 head, __u64 now_ns, __u32 len
 #endif
 
 /* Writes one record; returns where the frame went. */
-static __always_inline enum tap_slot record(void *ctx, const struct frame *f, __u32 id,
+static __always_inline enum tap_slot record(void *ctx, bool is_xdp, const struct frame *f, __u32 id,
 					    struct ring_control *c, char *ring)
 {
 	__u32 caplen = f->len < snaplen ? f->len : snaplen;
@@ -236,7 +237,7 @@ static __always_inline enum tap_slot record(void *ctx, const struct frame *f, __
 	option = (__u32 *)((char *)(block + 7) + padded);
 	if (caplen)
 		option[-1] = 0; /* the padding; the data overwrites its own part */
-	if (copy(ctx, f, (char *)(block + 7), caplen))
+	if (copy(ctx, is_xdp, f, (char *)(block + 7), caplen))
 		return TAP_LOST_COPY;
 	*option++ = OPTION_FLAGS;
 	*option++ = f->flags;
@@ -254,7 +255,10 @@ static __always_inline enum tap_slot record(void *ctx, const struct frame *f, __
 	return TAP_CAPTURED;
 }
 
-static __always_inline void tap(void *ctx, struct frame *f, __u16 vlan_proto, __u16 vlan_tci)
+/* Counts a frame and, when it was accepted, records it. is_xdp and accepted are constants for the
+ * compiler, so that each kind of program has its own code only. */
+static __always_inline void tap(void *ctx, bool is_xdp, struct frame *f, __u16 vlan_proto,
+				__u16 vlan_tci, bool accepted)
 {
 	__u32 cpu = bpf_get_smp_processor_id(), id = 0, key;
 	bool ethernet = one_is_ethernet;
@@ -293,16 +297,32 @@ static __always_inline void tap(void *ctx, struct frame *f, __u16 vlan_proto, __
 	 * the plain counters alone. */
 	WRITE_ONCE(c->busy, 1);
 	count(tallies, TAP_SEEN, f->len);
-	ring = bpf_map_lookup_elem(&rings, &cpu);
-	if (ring)
-		count(tallies, record(ctx, f, id, c, ring), f->len);
+	if (!accepted)
+		count(tallies, TAP_REJECTED, f->len);
+	else if ((ring = bpf_map_lookup_elem(&rings, &cpu)))
+		count(tallies, record(ctx, is_xdp, f, id, c, ring), f->len);
 	else
 		count(tallies, TAP_LOST_NO_RING, f->len);
 	WRITE_ONCE(c->busy, 0);
 }
 
-SEC("xdp.frags")
-int tap_xdp(struct xdp_md *ctx)
+/* The next two return when there is nothing to call. Slots are constants, for which the JIT writes
+ * direct jumps. */
+#define CALL_FILTER(ctx, programs, framing, direction)                                       \
+	switch (READ_ONCE(filter_generation)) {                                              \
+	case 1:                                                                              \
+		bpf_tail_call_static(ctx, programs, TAP_FILTER_SLOT(1, framing, direction)); \
+		break;                                                                       \
+	case 2:                                                                              \
+		bpf_tail_call_static(ctx, programs, TAP_FILTER_SLOT(2, framing, direction)); \
+		break;                                                                       \
+	}
+
+#define CALL_SELECT(ctx, programs, direction) \
+	if (READ_ONCE(is_selecting))          \
+		bpf_tail_call_static(ctx, programs, TAP_SELECT + direction);
+
+static __always_inline int tap_frame_xdp(struct xdp_md *ctx, bool accepted)
 {
 	struct frame f = {
 		.ifindex = ctx->ingress_ifindex,
@@ -310,10 +330,9 @@ int tap_xdp(struct xdp_md *ctx)
 		.len = bpf_xdp_get_buff_len(ctx),
 		.flags = RECORD_INBOUND,
 		.queue = ctx->rx_queue_index + 1,
-		.is_xdp = true,
 	};
 
-	tap(ctx, &f, 0, 0);
+	tap(ctx, true, &f, 0, 0, accepted);
 	return XDP_PASS;
 }
 
@@ -333,8 +352,7 @@ static __always_inline __u32 reception(__u32 pkt_type)
 	return 0;
 }
 
-SEC("tc")
-int tap_ingress(struct __sk_buff *skb)
+static __always_inline int tap_frame_in(struct __sk_buff *skb, bool accepted)
 {
 	struct frame f = {
 		.ifindex = skb->ifindex,
@@ -344,12 +362,11 @@ int tap_ingress(struct __sk_buff *skb)
 		.queue = skb->queue_mapping, /* the stack stores receive queue + 1 */
 	};
 
-	tap(skb, &f, skb->vlan_present ? skb->vlan_proto : 0, skb->vlan_tci);
+	tap(skb, false, &f, skb->vlan_present ? skb->vlan_proto : 0, skb->vlan_tci, accepted);
 	return PASS_TC;
 }
 
-SEC("tc")
-int tap_egress(struct __sk_buff *skb)
+static __always_inline int tap_frame_out(struct __sk_buff *skb, bool accepted)
 {
 	struct frame f = {
 		.ifindex = skb->ifindex,
@@ -358,8 +375,108 @@ int tap_egress(struct __sk_buff *skb)
 		.flags = RECORD_OUTBOUND,
 	};
 
-	tap(skb, &f, skb->vlan_present ? skb->vlan_proto : 0, skb->vlan_tci);
+	tap(skb, false, &f, skb->vlan_present ? skb->vlan_proto : 0, skb->vlan_tci, accepted);
 	return PASS_TC;
+}
+
+/* --- stages: each hook's own, for the contexts differ --- */
+
+SEC("xdp.frags")
+int tap_xdp(struct xdp_md *ctx)
+{
+	CALL_FILTER(ctx, &xdp_programs, TAP_ETHERNET, TAP_IN);
+	CALL_SELECT(ctx, &xdp_programs, TAP_IN);
+	return tap_frame_xdp(ctx, true);
+}
+
+SEC("tc")
+int tap_ingress(struct __sk_buff *skb)
+{
+	CALL_FILTER(skb, &tc_programs, TAP_ETHERNET, TAP_IN);
+	CALL_SELECT(skb, &tc_programs, TAP_IN);
+	return tap_frame_in(skb, true);
+}
+
+SEC("tc")
+int tap_egress(struct __sk_buff *skb)
+{
+	CALL_FILTER(skb, &tc_programs, TAP_ETHERNET, TAP_OUT);
+	CALL_SELECT(skb, &tc_programs, TAP_OUT);
+	return tap_frame_out(skb, true);
+}
+
+/* For interfaces whose frames start with an IP header. */
+SEC("tc")
+int tap_ingress_raw(struct __sk_buff *skb)
+{
+	CALL_FILTER(skb, &tc_programs, TAP_RAW, TAP_IN);
+	CALL_SELECT(skb, &tc_programs, TAP_IN);
+	return tap_frame_in(skb, true);
+}
+
+SEC("tc")
+int tap_egress_raw(struct __sk_buff *skb)
+{
+	CALL_FILTER(skb, &tc_programs, TAP_RAW, TAP_OUT);
+	CALL_SELECT(skb, &tc_programs, TAP_OUT);
+	return tap_frame_out(skb, true);
+}
+
+SEC("xdp.frags")
+int accept_xdp(struct xdp_md *ctx)
+{
+	CALL_SELECT(ctx, &xdp_programs, TAP_IN);
+	return tap_frame_xdp(ctx, true);
+}
+
+SEC("tc")
+int accept_ingress(struct __sk_buff *skb)
+{
+	CALL_SELECT(skb, &tc_programs, TAP_IN);
+	return tap_frame_in(skb, true);
+}
+
+SEC("tc")
+int accept_egress(struct __sk_buff *skb)
+{
+	CALL_SELECT(skb, &tc_programs, TAP_OUT);
+	return tap_frame_out(skb, true);
+}
+
+SEC("xdp.frags")
+int record_xdp(struct xdp_md *ctx)
+{
+	return tap_frame_xdp(ctx, true);
+}
+
+SEC("tc")
+int record_ingress(struct __sk_buff *skb)
+{
+	return tap_frame_in(skb, true);
+}
+
+SEC("tc")
+int record_egress(struct __sk_buff *skb)
+{
+	return tap_frame_out(skb, true);
+}
+
+SEC("xdp.frags")
+int reject_xdp(struct xdp_md *ctx)
+{
+	return tap_frame_xdp(ctx, false);
+}
+
+SEC("tc")
+int reject_ingress(struct __sk_buff *skb)
+{
+	return tap_frame_in(skb, false);
+}
+
+SEC("tc")
+int reject_egress(struct __sk_buff *skb)
+{
+	return tap_frame_out(skb, false);
 }
 
 char _license[] SEC("license") = "Dual MIT/GPL";

@@ -25,6 +25,9 @@
 /* ... but not smaller than this, bytes: 64 CPUs fit a Job of 300 MiB. */
 #define RING_SIZE_DEFAULT_MIN (2 * MIB)
 
+/* Targets of a capture, both sets together: some 100 bytes each in the kernel and here, 13 MiB. */
+#define TARGETS_MAX 65536u
+
 /* The largest segment of a ring, bytes: one efficient write to a disk. */
 #define SEGMENT_SIZE_MAX (1 * MIB)
 

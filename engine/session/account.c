@@ -79,23 +79,30 @@ static struct retina_ledger ledger_final(const struct retina_capture *c, unsigne
 	return l;
 }
 
+static int statistics(const struct retina_capture *c, unsigned id, bool is_final, const char *note,
+		      struct buffer *b)
+{
+	const struct member_ledgers l = {
+		.in = is_final ? ledger_final(c, id, TAP_IN) : ledger_running(c, id, TAP_IN),
+		.out = is_final ? ledger_final(c, id, TAP_OUT) : ledger_running(c, id, TAP_OUT),
+	};
+
+	return roster_statistics(&c->roster, id, &l, clock_unix_ns(), note, b);
+}
+
 int account_statistics(const struct retina_capture *c, unsigned count, bool is_final,
 		       struct buffer *b)
 {
-	uint64_t now = clock_unix_ns();
 	int r = 0;
 
-	for (unsigned id = 0; r == 0 && id < count; id++) {
-		struct member_ledgers l = {
-			.in = is_final ? ledger_final(c, id, TAP_IN)
-				       : ledger_running(c, id, TAP_IN),
-			.out = is_final ? ledger_final(c, id, TAP_OUT)
-					: ledger_running(c, id, TAP_OUT),
-		};
-
-		r = roster_statistics(&c->roster, id, &l, now, b);
-	}
+	for (unsigned id = 0; r == 0 && id < count; id++)
+		r = statistics(c, id, is_final, NULL, b);
 	return r;
+}
+
+int account_note(const struct retina_capture *c, const char *note, struct buffer *b)
+{
+	return statistics(c, 0, false, note, b);
 }
 
 void account_close(struct retina_capture *c)

@@ -40,6 +40,11 @@ const char *retina_version(void)
 	return RETINA_VERSION;
 }
 
+const char *retina_capture_name(const struct retina_capture *c)
+{
+	return c->config.c.name;
+}
+
 const char *retina_stop_reason_name(enum retina_stop_reason reason)
 {
 	static const char *const names[] = {
@@ -52,18 +57,51 @@ const char *retina_stop_reason_name(enum retina_stop_reason reason)
 	return names[reason];
 }
 
+/* The descriptions of interfaces that have none yet; each names the filter of this moment. */
+static int describe(struct retina_capture *c, struct buffer *b)
+{
+	char selection[128];
+	struct roster_selection s = {.description = selection};
+	int r;
+
+	if (c->roster.described == roster_count(&c->roster))
+		return 0;
+	s.filter = retina_capture_filter(c);
+	if (!s.filter)
+		return -ENOMEM;
+	steering_describe(c, selection, sizeof(selection));
+	r = roster_describe(&c->roster, &s, b);
+	free(s.filter);
+	return r;
+}
+
 static int blocks_before(void *data, struct buffer *b)
 {
-	struct retina_capture *c = data;
+	return describe(data, b);
+}
 
-	return roster_describe(&c->roster, b);
+struct noted {
+	const struct retina_capture *c;
+	struct buffer *b;
+};
+
+/* A change of the filter goes into a statistics block of the first interface. */
+static int write_note(void *data, const char *text)
+{
+	const struct noted *n = data;
+
+	return account_note(n->c, text, n->b);
 }
 
 static int blocks_after(void *data, struct buffer *b)
 {
 	struct retina_capture *c = data;
+	struct noted noted = {c, b};
 	uint64_t now = clock_steady_ns();
+	int r = c->roster.described ? steering_notes(c, write_note, &noted) : 0;
 
+	if (r < 0)
+		return r;
 	if (now - c->last_statistics_ns < STATISTICS_INTERVAL_NS)
 		return 0;
 	c->last_statistics_ns = now;
@@ -95,6 +133,8 @@ static int load(struct retina_capture *c)
 		.interface_max = c->roster.max,
 		.one_interface = c->roster.max == 1,
 		.hook = hooks[k->hook],
+		.sample = k->sample,
+		.sample_by_flow = k->sample_by_flow,
 	};
 	int r;
 
@@ -114,7 +154,7 @@ static int load(struct retina_capture *c)
 		return log_failure(&c->log, -ENOMEM, "out of memory");
 	for (unsigned i = 0; i < tap_ring_count(c->tap); i++)
 		c->rings[i] = tap_ring(c->tap, i);
-	return 0;
+	return steering_install(c);
 }
 
 static int open_file(struct retina_capture *c)
@@ -161,7 +201,7 @@ static int build_head(struct retina_capture *c, struct buffer *b)
 	}
 	c->roster.described = 0;
 	r = section_header(b, k->application, k->comment);
-	return r < 0 ? r : roster_describe(&c->roster, b);
+	return r < 0 ? r : describe(c, b);
 }
 
 static int write_head(struct retina_capture *c)
@@ -241,6 +281,7 @@ int retina_capture_new(struct retina_capture **ret, const struct retina_capture_
 	c->wake = -1;
 	c->deadline_ns = UINT64_MAX;
 	c->log = log;
+	steering_init(&c->steering);
 	(void)getrusage(RUSAGE_SELF, &c->usage_before);
 	r = config_init(&c->config, config, &c->log);
 	if (r < 0)
@@ -249,6 +290,9 @@ int retina_capture_new(struct retina_capture **ret, const struct retina_capture_
 	if (r < 0)
 		goto fail;
 	r = membership_enlist(c);
+	if (r < 0)
+		goto fail;
+	r = steering_prepare(c);
 	if (r < 0)
 		goto fail;
 	r = load(c);
@@ -408,6 +452,7 @@ static void control(struct retina_capture *c)
 	for (;;) {
 		uint64_t now = clock_steady_ns();
 
+		steering_serve(c);
 		look_for_the_end(c);
 		if (reason(c) != RETINA_STOP_NONE)
 			return;
@@ -501,8 +546,10 @@ int retina_capture_run(struct retina_capture *c)
 	if (r < 0)
 		goto fail;
 	control(c);
+	steering_close(c);
 	return finish(c);
 fail:
+	steering_close(c);
 	end(c, RETINA_STOP_ERROR);
 	tap_detach_all(c->tap);
 	if (c->cutter)
@@ -535,6 +582,7 @@ struct retina_capture *retina_capture_free(struct retina_capture *c)
 	free(c->rings);
 	tap_free(c->tap);
 	roster_release(&c->roster);
+	steering_release(&c->steering);
 	if (c->wake >= 0)
 		close(c->wake);
 	free(c->summaries);

@@ -13,6 +13,7 @@
 #include "packer.h"
 #include "retina/capture.h"
 #include "roster.h"
+#include "steering.h"
 #include "tap.h"
 #include "writer.h"
 
@@ -35,6 +36,7 @@ struct retina_capture {
 	struct cutter *cutter;
 	struct linkwatch *linkwatch;
 	int begin_error; /* of capture_begin() with "any" */
+	struct steering steering;
 
 	/* Written by the control thread, read by retina_capture_status(). */
 	_Atomic uint64_t start_ns;    /* first hook attached, steady clock; 0: not running */
@@ -73,6 +75,9 @@ unsigned membership_count(const struct retina_capture *c);
 /** account_statistics() - appends the statistics blocks of the first `count` interfaces */
 int account_statistics(const struct retina_capture *c, unsigned count, bool is_final,
 		       struct buffer *b);
+
+/** account_note() - appends a statistics block of the first interface that tells what happened */
+int account_note(const struct retina_capture *c, const char *note, struct buffer *b);
 
 /** account_close() - fills in the summary, after all threads have ended */
 void account_close(struct retina_capture *c);

@@ -29,21 +29,38 @@ static char *copy(const char *s, int *error)
 	return d;
 }
 
+/* Its strings are complete when *error stays as it was. */
+static const char *const *copy_list(const char *const *list, unsigned count, int *error)
+{
+	char **copies = calloc(count + 1u, sizeof(*copies));
+
+	if (!copies)
+		*error = -ENOMEM;
+	for (unsigned i = 0; copies && i < count; i++)
+		copies[i] = copy(list[i], error);
+	return (const char *const *)copies;
+}
+
+static void free_list(const char *const *list, unsigned count)
+{
+	for (unsigned i = 0; list && i < count; i++)
+		free((void *)list[i]);
+	free((void *)list);
+}
+
 static int copy_strings(struct retina_capture_config *c, const struct retina_capture_config *from)
 {
-	char **names = calloc(from->interface_count, sizeof(*names));
 	int r = 0;
 
-	c->interfaces = (const char *const *)names;
+	c->interfaces = copy_list(from->interfaces, from->interface_count, &r);
+	c->include = copy_list(from->include, from->include_count, &r);
+	c->exclude = copy_list(from->exclude, from->exclude_count, &r);
+	c->filter = copy(from->filter, &r);
 	c->path = copy(from->path, &r);
 	c->name = copy(from->name, &r);
 	c->comment = copy(from->comment, &r);
 	c->application =
 		copy(from->application ? from->application : "retina-xdp " RETINA_VERSION, &r);
-	if (!names)
-		return -ENOMEM;
-	for (unsigned i = 0; i < from->interface_count; i++)
-		names[i] = copy(from->interfaces[i], &r);
 	return r;
 }
 
@@ -194,9 +211,10 @@ fail:
 
 void config_release(struct config *c)
 {
-	for (unsigned i = 0; c->c.interfaces && i < c->c.interface_count; i++)
-		free((void *)c->c.interfaces[i]);
-	free((void *)c->c.interfaces);
+	free_list(c->c.interfaces, c->c.interface_count);
+	free_list(c->c.include, c->c.include_count);
+	free_list(c->c.exclude, c->c.exclude_count);
+	free((void *)c->c.filter);
 	free((void *)c->c.path);
 	free((void *)c->c.name);
 	free((void *)c->c.comment);

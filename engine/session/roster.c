@@ -66,32 +66,34 @@ struct member *roster_find(struct roster *r, uint32_t ifindex)
 	return NULL;
 }
 
-static int describe(const struct roster *r, const struct member *m, struct buffer *b)
+static int describe(const struct roster *r, const struct member *m,
+		    const struct roster_selection *s, struct buffer *b)
 {
-	char comment[512];
+	char comment[640];
 	const struct pcapng_interface i = {
 		.name = m->interface.name,
 		.hardware = m->interface.driver[0] ? m->interface.driver : NULL,
 		.comment = comment,
+		.filter = *s->filter ? s->filter : NULL,
 		.link_type = m->interface.link_type,
 		.snaplen = r->snaplen,
 		.speed_bps = m->interface.speed_bps,
 		.mac = m->interface.has_mac ? m->interface.mac : NULL,
 	};
 
-	(void)snprintf(comment, sizeof(comment), "clock: %s; hooks: in %s, out %s (%s)",
+	(void)snprintf(comment, sizeof(comment), "clock: %s; hooks: in %s, out %s (%s)%s",
 		       r->clock_source, hook_name(m->hooks.ingress), hook_name(m->hooks.egress),
-		       m->hooks.reason);
+		       m->hooks.reason, s->description);
 	return pcapng_interface_description(b, &i);
 }
 
-int roster_describe(struct roster *r, struct buffer *b)
+int roster_describe(struct roster *r, const struct roster_selection *s, struct buffer *b)
 {
 	unsigned count = roster_count(r);
 	size_t len = b->len;
 
 	for (unsigned i = r->described; i < count; i++) {
-		int e = describe(r, &r->members[i], b);
+		int e = describe(r, &r->members[i], s, b);
 
 		if (e < 0) {
 			b->len = len; /* all or nothing */
@@ -121,18 +123,18 @@ static int ledger_text(char *text, size_t size, const char *direction,
 }
 
 int roster_statistics(const struct roster *r, unsigned id, const struct member_ledgers *l,
-		      uint64_t now_ns, struct buffer *b)
+		      uint64_t now_ns, const char *note, struct buffer *b)
 {
 	const struct member *m = &r->members[id];
 	struct retina_ledger sum = l->in;
-	char comment[520] = "", in[256], out[256];
+	char *comment, in[256], out[256];
+	int e;
 	struct pcapng_statistics s = {
 		.interface_id = id,
 		.now_ns = now_ns,
 		.start_ns = m->start_ns,
 		.end_ns = m->end_ns ? m->end_ns : now_ns,
 		.dropped = UINT64_MAX, /* the NIC's own drops: not ours to know */
-		.comment = comment,
 	};
 
 	retina_ledger_add(&sum, &l->out);
@@ -142,8 +144,12 @@ int roster_statistics(const struct roster *r, unsigned id, const struct member_l
 	s.delivered = sum.captured.packets;
 	(void)ledger_text(in, sizeof(in), "in", &l->in);
 	(void)ledger_text(out, sizeof(out), "out", &l->out);
-	(void)snprintf(comment, sizeof(comment), "%s; %s", in, out);
-	return pcapng_interface_statistics(b, &s);
+	if (asprintf(&comment, "%s%s%s; %s", note ? note : "", note ? "; " : "", in, out) < 0)
+		return -ENOMEM;
+	s.comment = comment;
+	e = pcapng_interface_statistics(b, &s);
+	free(comment);
+	return e;
 }
 
 int section_header(struct buffer *b, const char *application, const char *comment)

@@ -51,12 +51,19 @@ unsigned roster_count(const struct roster *r);
 /** roster_find() - control thread: the member with this ifindex that is not gone, or NULL */
 struct member *roster_find(struct roster *r, uint32_t ifindex);
 
-/** roster_describe() - appends the descriptions that have not been; the cutter's after the start */
-int roster_describe(struct roster *r, struct buffer *b);
+/* What decides which frames are recorded, for the descriptions. */
+struct roster_selection {
+	char *filter;		 /* the expression, "": none */
+	const char *description; /* of the rest, "" or a text that starts with "; " */
+};
 
-/** roster_statistics() - appends the statistics of one member */
+/** roster_describe() - appends the descriptions that have not been; the cutter's after the start */
+int roster_describe(struct roster *r, const struct roster_selection *s, struct buffer *b);
+
+/** roster_statistics() - appends the statistics of one member
+ * @note: leads the comment; NULL: none */
 int roster_statistics(const struct roster *r, unsigned id, const struct member_ledgers *l,
-		      uint64_t now_ns, struct buffer *b);
+		      uint64_t now_ns, const char *note, struct buffer *b);
 
 /** section_header() - appends the file's first block; strings may be NULL */
 int section_header(struct buffer *b, const char *application, const char *comment);

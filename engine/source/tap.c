@@ -11,17 +11,16 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <linux/if_link.h>
-#include <linux/membarrier.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 #include "base/clock.h"
 #include "base/errno.h"
 #include "base/limits.h"
 #include "clsact.h"
+#include "stages.h"
 #include "tap.skel.h"
 
 /* Attach types of tcx, newer than Debian 12's libbpf. */
@@ -38,6 +37,7 @@ struct tap {
 	const struct log *log;
 	struct tap_config config;
 	bool has_tcx, has_xdp, clock_is_tai;
+	struct stages stages;
 	struct tap_bpf *bpf;
 	struct clsact *clsact; /* NULL until the first filter */
 
@@ -126,8 +126,11 @@ static void tap_configure(struct tap *t)
 	(void)bpf_map__set_max_entries(b->maps.counters,
 				       t->cpus * c->interface_max * TAP_DIRECTIONS);
 	(void)bpf_map__set_max_entries(b->maps.interfaces, c->interface_max);
-	(void)bpf_program__set_autoload(b->progs.tap_xdp, t->has_xdp && c->hook != HOOK_TCX &&
-								  c->hook != HOOK_CLSACT);
+	t->has_xdp = t->has_xdp && c->hook != HOOK_TCX && c->hook != HOOK_CLSACT;
+	(void)bpf_program__set_autoload(b->progs.tap_xdp, t->has_xdp);
+	(void)bpf_program__set_autoload(b->progs.accept_xdp, t->has_xdp);
+	(void)bpf_program__set_autoload(b->progs.reject_xdp, t->has_xdp);
+	(void)bpf_program__set_autoload(b->progs.record_xdp, t->has_xdp);
 }
 
 static int load_failure(const struct tap *t, int r)
@@ -150,11 +153,21 @@ static int load_failure(const struct tap *t, int r)
 
 static int load_programs(struct tap *t)
 {
+	int r;
+
 	t->bpf = tap_bpf__open();
 	if (!t->bpf)
 		return -errno;
 	tap_configure(t);
-	return tap_bpf__load(t->bpf);
+	r = tap_bpf__load(t->bpf);
+	if (r < 0)
+		return r;
+	t->stages = (struct stages){.log = t->log,
+				    .bpf = t->bpf,
+				    .has_xdp = t->has_xdp,
+				    .sample = t->config.sample,
+				    .sample_by_flow = t->config.sample_by_flow};
+	return stages_put(&t->stages);
 }
 
 static int tap_load(struct tap *t)
@@ -272,6 +285,7 @@ struct tap *tap_free(struct tap *t)
 		munmap(t->control_memory, t->control_memory_size);
 	if (t->counter_memory)
 		munmap(t->counter_memory, t->counter_memory_size);
+	stages_release(&t->stages);
 	tap_bpf__destroy(t->bpf);
 	free(t->rings);
 	free(t->held);
@@ -292,6 +306,11 @@ static int attach_xdp(struct tap *t, const struct interface *i)
 	LIBBPF_OPTS(bpf_link_create_opts, options, .flags = XDP_FLAGS_DRV_MODE);
 	int fd;
 
+	if (i->link_type != LINK_TYPE_ETHERNET)
+		return log_failure(t->log, -EOPNOTSUPP,
+				   "%s: XDP sees no frames without an Ethernet header: use "
+				   "--hook tcx",
+				   i->name);
 	if (!t->has_xdp)
 		return log_failure(
 			t->log, -EOPNOTSUPP,
@@ -339,10 +358,17 @@ static int attach_clsact(struct tap *t, const struct interface *i,
 	return r;
 }
 
+static const struct bpf_program *tc_program(const struct tap *t, bool ethernet, bool ingress)
+{
+	if (ethernet)
+		return ingress ? t->bpf->progs.tap_ingress : t->bpf->progs.tap_egress;
+	return ingress ? t->bpf->progs.tap_ingress_raw : t->bpf->progs.tap_egress_raw;
+}
+
 static int attach(struct tap *t, const struct interface *i, enum hook hook, bool ingress, int *link)
 {
 	const struct bpf_program *program =
-		ingress ? t->bpf->progs.tap_ingress : t->bpf->progs.tap_egress;
+		tc_program(t, i->link_type == LINK_TYPE_ETHERNET, ingress);
 	int r;
 
 	if (hook == HOOK_CLSACT)
@@ -413,10 +439,26 @@ void tap_detach_all(struct tap *t)
 	t->clsact = clsact_free(t->clsact);
 	if (!any)
 		return;
-	/* A grace period: every program that was running when its link went has returned. Where the
-	 * kernel has no such call (full dynticks), far longer than a softirq lasts. */
-	if (syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0) < 0)
-		usleep(100000);
+	stages_wait();
+}
+
+int tap_set_filter(struct tap *t, const struct classic *ethernet, const struct classic *raw,
+		   uint64_t *ret_moment_ns)
+{
+	libbpf_print_fn_t before = libbpf_listen(t->log);
+	int r = stages_set_filter(&t->stages, ethernet, raw, ret_moment_ns);
+
+	libbpf_unlisten(before);
+	return r;
+}
+
+int tap_select(struct tap *t, struct target_maps *ret)
+{
+	libbpf_print_fn_t before = libbpf_listen(t->log);
+	int r = stages_select(&t->stages, ret);
+
+	libbpf_unlisten(before);
+	return r;
 }
 
 unsigned tap_ring_count(const struct tap *t)

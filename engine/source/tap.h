@@ -7,8 +7,10 @@
 #include <stdint.h>
 #include "base/log.h"
 #include "base/ring.h"
+#include "classic.h"
 #include "hook.h"
 #include "interface.h"
+#include "target_set.h"
 
 struct tap;
 
@@ -20,6 +22,8 @@ struct tap_config {
 	bool one_interface; /* there will never be a second one: its id is 0 */
 	bool one_is_ethernet;
 	enum hook hook;
+	uint32_t sample; /* one in so many, 0: all */
+	bool sample_by_flow;
 };
 
 /**
@@ -48,6 +52,26 @@ void tap_detach(struct tap *t, uint32_t id);
 
 /** tap_detach_all() - when it returns, no program is running any more: all heads are final */
 void tap_detach_all(struct tap *t);
+
+/**
+ * tap_set_filter() - from one moment on all frames are judged by these programs
+ * @ethernet: for interfaces whose frames start with an Ethernet header, @raw: with an IP header;
+ *            NULL, both or none: everything matches
+ * @ret_moment_ns: receives that moment, Unix time: what is stamped before it was judged by the
+ *            filter before
+ * When it returns, no CPU is in a program of the filter before. One thread at a time.
+ * Return: 0, or -errno after lines in the log, with the filter before still in place.
+ */
+int tap_set_filter(struct tap *t, const struct classic *ethernet, const struct classic *raw,
+		   uint64_t *ret_moment_ns);
+
+/**
+ * tap_select() - from now on the target sets and the sample decide, too
+ * @ret: receives where the image of the sets belongs; the tap keeps it
+ * Loads programs at the first call: a tenth of a second. Return: 0, or -errno after a line in the
+ * log.
+ */
+int tap_select(struct tap *t, struct target_maps *ret);
 
 unsigned tap_ring_count(const struct tap *t);
 struct ring *tap_ring(struct tap *t, unsigned index);

@@ -38,9 +38,15 @@ class ManualTest(unittest.TestCase):
             self.assertRegex(page, rf"(?m)^{heading}$")
 
     def test_page_has_every_option_of_the_help(self):
-        page, _ = render(output("capture", "--man"))
-        options = re.findall(r"(?m)^  (?:-(\w), |    )--([\w-]+)(?: (\S+))?", output("capture", "--help"))
-        self.assertGreater(len(options), 15)
+        for command, least in (("capture", 15), ("filter", 3), ("target", 2)):
+            with self.subTest(command=command):
+                self.has_every_option(command, least)
+
+    def has_every_option(self, command, least):
+        page, warnings = render(output(command, "--man"))
+        self.assertEqual(warnings, "")
+        options = re.findall(r"(?m)^  (?:-(\w), |    )--([\w-]+)(?: (\S+))?", output(command, "--help"))
+        self.assertGreaterEqual(len(options), least)
         for letter, name, argument in options:
             line = (f"-{letter}, " if letter else "") + f"--{name}" + (f" {argument}" if argument and argument.isupper() else "")
             self.assertRegex(page, rf"(?m)^ *{re.escape(line)}\b")

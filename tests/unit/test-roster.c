@@ -13,6 +13,8 @@
 
 enum { MAX = 5, STATISTICS = 5, SECTION = 0x0a0d0d0a };
 
+static const struct roster_selection no_selection = {"", ""};
+
 static struct interface interface(unsigned n)
 {
 	struct interface i = {
@@ -96,11 +98,11 @@ static void each_member_is_described_once(void **state)
 
 	(void)state;
 	assert_int_equal(roster_init(&r, MAX, 128, "clock"), 0);
-	assert_int_equal(roster_describe(&r, &b), 0);
+	assert_int_equal(roster_describe(&r, &no_selection, &b), 0);
 	assert_int_equal(b.len, 0);
 	join(&r, 0);
 	join(&r, 1);
-	assert_int_equal(roster_describe(&r, &b), 0);
+	assert_int_equal(roster_describe(&r, &no_selection, &b), 0);
 	assert_int_equal(count_blocks(&b, RECORD_INTERFACE_DESCRIPTION), 2);
 	/* Link type, then snap length. */
 	assert_int_equal(record_word(b.data, 2), LINK_TYPE_ETHERNET);
@@ -109,10 +111,10 @@ static void each_member_is_described_once(void **state)
 	assert_non_null(
 		memmem(b.data, b.len, "clock: clock; hooks: in tcx, out tcx (a reason)", 47));
 	buffer_reset(&b);
-	assert_int_equal(roster_describe(&r, &b), 0);
+	assert_int_equal(roster_describe(&r, &no_selection, &b), 0);
 	assert_int_equal(b.len, 0);
 	join(&r, 2);
-	assert_int_equal(roster_describe(&r, &b), 0);
+	assert_int_equal(roster_describe(&r, &no_selection, &b), 0);
 	assert_int_equal(count_blocks(&b, RECORD_INTERFACE_DESCRIPTION), 1);
 	assert_non_null(memmem(b.data, b.len, "if2", 3));
 	assert_int_equal(r.described, 3);
@@ -120,7 +122,7 @@ static void each_member_is_described_once(void **state)
 	buffer_reset(&b);
 	struct interface i = interface(3);
 	assert_non_null(roster_add(&r, &i, &hooks));
-	assert_int_equal(roster_describe(&r, &b), 0);
+	assert_int_equal(roster_describe(&r, &no_selection, &b), 0);
 	assert_int_equal(b.len, 0);
 	buffer_release(&b);
 	roster_release(&r);
@@ -171,7 +173,7 @@ static void statistics_say_both_directions_and_fit_their_room(void **state)
 		struct buffer b = {0};
 
 		retina_ledger_add(&sum, &l.out);
-		assert_int_equal(roster_statistics(&r, 0, &l, 5000, &b), 0);
+		assert_int_equal(roster_statistics(&r, 0, &l, 5000, NULL, &b), 0);
 		assert_int_equal(count_blocks(&b, STATISTICS), 1);
 		assert_true(b.len <= STATISTICS_ROOM);
 		assert_int_equal(record_word(b.data, 2), 0);

@@ -41,6 +41,17 @@ struct retina_capture_config {
 	enum retina_hook hook;
 	uint32_t snaplen; /* bytes of a frame to keep, 0: 262144 */
 
+	/* A frame is recorded when it matches no excluded target, an included one (or none is
+	 * included), the filter, and is in the sample. */
+	const char *filter; /* pcap-filter expression; NULL or empty: all */
+	/* Targets: IP[/LEN][:PORT], [IPv6][/LEN]:PORT, *:PORT, or @FILE with one a line. */
+	const char *const *include;
+	unsigned include_count;
+	const char *const *exclude;
+	unsigned exclude_count;
+	uint32_t sample;     /* one in so many; 0: all */
+	bool sample_by_flow; /* all packets of one flow in so many, both directions alike */
+
 	const char *path; /* "-": standard output */
 	bool overwrite;	  /* an existing file */
 	enum retina_format format;
@@ -137,8 +148,48 @@ int retina_capture_new(struct retina_capture **ret, const struct retina_capture_
  */
 int retina_capture_run(struct retina_capture *c);
 
+/** retina_capture_name() - of the session; the capture's string */
+const char *retina_capture_name(const struct retina_capture *c);
+
 /** retina_capture_stop() - ends retina_capture_run(); may be called from a signal handler */
 void retina_capture_stop(struct retina_capture *c, enum retina_stop_reason reason);
+
+/* Bytes that hold any message of the calls below. */
+#define RETINA_MESSAGE_MAX 4096
+
+enum retina_target_set { RETINA_INCLUDE, RETINA_EXCLUDE };
+
+/**
+ * retina_capture_set_filter() - judges every frame from some moment on by a new expression, and
+ * every frame before by the old one; any thread, while it runs
+ * @expression: empty matches everything
+ * @error:      RETINA_MESSAGE_MAX bytes; receives lines that say what is wrong
+ * The file's next statistics blocks tell the moment and the expression. When it returns, no program
+ * judges by the old expression any more.
+ * Return: 0, -EINVAL (the expression), -ESHUTDOWN (the capture has ended), or another -errno.
+ */
+int retina_capture_set_filter(struct retina_capture *c, const char *expression, char *error);
+
+/** retina_capture_filter() - a copy of the expression in use, for free(); NULL: out of memory */
+char *retina_capture_filter(const struct retina_capture *c);
+
+/**
+ * retina_capture_add_targets() - any thread; from retina_capture_new() on
+ * @targets: as in the configuration; all of one text take effect or none
+ * Return: how many are new; -EINVAL, -ENOENT, -ENOSPC, -ESHUTDOWN or -ENOMEM with the reason in
+ * @error (RETINA_MESSAGE_MAX bytes).
+ */
+int retina_capture_add_targets(struct retina_capture *c, enum retina_target_set set,
+			       const char *const *targets, unsigned count, char *error);
+
+/** retina_capture_remove_targets() - so; -ENOENT: one is not in the set */
+int retina_capture_remove_targets(struct retina_capture *c, enum retina_target_set set,
+				  const char *const *targets, unsigned count, char *error);
+
+/** retina_capture_list_targets() - calls with the text of each; a call that returns false ends it
+ */
+void retina_capture_list_targets(const struct retina_capture *c, enum retina_target_set set,
+				 bool (*call)(void *data, const char *target), void *data);
 
 /** retina_capture_status() - while it runs */
 void retina_capture_status(const struct retina_capture *c, struct retina_status *ret);

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * target.c: opens what is to be written, so that no file is overwritten unasked, no symbolic link
- * followed, and nobody else can read the result. Any thread; belongs to a file.
+ * destination.c: opens what is to be written, so that no file is overwritten unasked, no symbolic
+ * link followed, and nobody else can read the result. Any thread; belongs to a file.
  *
  * A regular file is opened twice: the second time without the page cache, for large aligned
  * writes. They cost less, and leave the node's cache to the node.
  */
-#include "target.h"
+#include "destination.h"
 
 #include <fcntl.h>
 #include <stdlib.h>
@@ -19,7 +19,7 @@
 #define FILE_MODE 0600
 
 /* Keep the path's directory open, and the last component's name. */
-static int path_split(struct target *t, const char *path)
+static int path_split(struct destination *t, const char *path)
 {
 	const char *slash = strrchr(path, '/');
 	char *dir;
@@ -40,7 +40,7 @@ static int path_split(struct target *t, const char *path)
 }
 
 /* May what stands at the path be written to? Sets t->is_pipe. */
-static int check(struct target *t, const struct stat *st, bool overwrite)
+static int check(struct destination *t, const struct stat *st, bool overwrite)
 {
 	switch (st->st_mode & S_IFMT) {
 	case S_IFREG:
@@ -64,7 +64,7 @@ static int check(struct target *t, const struct stat *st, bool overwrite)
 
 /* Look first, without opening (that alone would act on a FIFO or a device), then open, then make
  * sure that it is what we looked at. */
-static int open_existing(struct target *t, bool overwrite)
+static int open_existing(struct destination *t, bool overwrite)
 {
 	struct stat seen, st;
 	int r;
@@ -86,7 +86,7 @@ static int open_existing(struct target *t, bool overwrite)
 	return 0;
 }
 
-static int open_path(struct target *t, const char *path, bool overwrite)
+static int open_path(struct destination *t, const char *path, bool overwrite)
 {
 	int r;
 
@@ -108,7 +108,7 @@ static int open_path(struct target *t, const char *path, bool overwrite)
 }
 
 /* Standard output may be in the middle of a file, or append: always in sequence. */
-static int open_stdout(struct target *t)
+static int open_stdout(struct destination *t)
 {
 	t->is_pipe = true;
 	t->fd = neg_errno(fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, STDERR_FILENO + 1));
@@ -124,19 +124,19 @@ static bool is_same(int a, int b)
 }
 
 /* Not every file system has direct writes: then there is no second descriptor. */
-static void open_direct(struct target *t)
+static void open_direct(struct destination *t)
 {
 	t->direct_fd = openat(t->dir_fd, t->name, O_WRONLY | O_DIRECT | O_NOFOLLOW | O_CLOEXEC);
 	if (t->direct_fd >= 0 && !is_same(t->fd, t->direct_fd))
-		target_stop_direct(t);
+		destination_stop_direct(t);
 }
 
-void target_init(struct target *t)
+void destination_init(struct destination *t)
 {
-	*t = (struct target){.fd = -1, .direct_fd = -1, .dir_fd = -1};
+	*t = (struct destination){.fd = -1, .direct_fd = -1, .dir_fd = -1};
 }
 
-int target_open(struct target *t, const char *path, bool overwrite)
+int destination_open(struct destination *t, const char *path, bool overwrite)
 {
 	int r = strcmp(path, "-") == 0 ? open_stdout(t) : open_path(t, path, overwrite);
 
@@ -145,14 +145,14 @@ int target_open(struct target *t, const char *path, bool overwrite)
 	return r;
 }
 
-void target_stop_direct(struct target *t)
+void destination_stop_direct(struct destination *t)
 {
 	if (t->direct_fd >= 0)
 		(void)close(t->direct_fd);
 	t->direct_fd = -1;
 }
 
-int target_unlink(const struct target *t)
+int destination_unlink(const struct destination *t)
 {
 	struct stat path, st;
 
@@ -162,16 +162,16 @@ int target_unlink(const struct target *t)
 	return neg_errno(unlinkat(t->dir_fd, t->name, 0));
 }
 
-int target_close(struct target *t)
+int destination_close(struct destination *t)
 {
 	int r = 0;
 
-	target_stop_direct(t);
+	destination_stop_direct(t);
 	if (t->fd >= 0)
 		r = neg_errno(close(t->fd));
 	if (t->dir_fd >= 0)
 		(void)close(t->dir_fd);
 	free(t->name);
-	target_init(t);
+	destination_init(t);
 	return r == -EINTR ? 0 : r; /* Linux has closed it all the same */
 }
