@@ -19,8 +19,6 @@
 /* SKF_AD_OFF of linux/filter.h: offsets from here on are no offsets. */
 #define KERNEL_DATA 0xfffff000u
 
-#define LOAD_ABSOLUTE (BPF_LD | BPF_W | BPF_ABS)
-
 enum { SNAPLEN = 262144, SHOWN_MAX = 76, PREFIX_MAX = 4096 };
 
 /* What compiles, or why not. */
@@ -192,7 +190,8 @@ static int copy_program(struct classic *ret, const struct bpf_program *p)
 static bool asks_the_kernel(const struct classic *c)
 {
 	for (size_t i = 0; i < c->count; i++)
-		if (c->insns[i].code == LOAD_ABSOLUTE && c->insns[i].k >= KERNEL_DATA)
+		if (BPF_CLASS(c->insns[i].code) == BPF_LD &&
+		    BPF_MODE(c->insns[i].code) == BPF_ABS && c->insns[i].k >= KERNEL_DATA)
 			return true;
 	return false;
 }

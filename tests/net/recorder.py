@@ -220,16 +220,15 @@ class Recording:
     """A running `retina-xdpctl capture`, from its first recorded packet on.
 
     log         file for its standard error
-    args        options behind -i, -w and --json
+    args        options behind -i, -w and --json, and an expression
     ready       so many interfaces must be recording before the constructor returns; 0: do not wait
     under       a command to run it with, such as ["setpriv", ...]
     """
 
     def __init__(self, ns, path, log, *args, interfaces=("right",), ready=None, under=(), summary=True, **popen):
         self.ns, self.path, self.log = ns, path, log
-        command = [*under, TOOL, "capture", *(x for i in interfaces for x in ("-i", i)), "-w", path, *args]
-        if summary:
-            command.append("--json")
+        command = [*under, TOOL, "capture", *(x for i in interfaces for x in ("-i", i)), "-w", path,
+                   *(["--json"] if summary else []), *args]
         with open(log, "w", encoding="utf-8") as errors:
             self.process = ns.popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors, text=True, **popen)
         self.summary = self.status = None
