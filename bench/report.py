@@ -15,7 +15,6 @@ from scenarios import figure
 NOT_MEASURED = [
     ("CPU of the whole process per captured packet, raw path", "<= 20 ns", "no raw path"),
     ("`xsk` with full recording, against a bare AF_XDP receive-and-drop loop", ">= 0.9x", "no `xsk` source"),
-    ("1000 include targets against one", "<= 1.2x program time", "no target sets"),
     ("finding one flow in a 2 GB file, against `tcpdump -r`", "<= 0.05x", "no index"),
 ]
 

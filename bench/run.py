@@ -20,12 +20,15 @@ import time
 import report
 import self_test
 from contestants import Dumpcap, Failed, NetsniffNg, Tcpdump
+from filters import filters
 from lab import Unavailable
-from scenarios import SCENARIOS, Bench, goal
+from scenarios import SCENARIOS as RECORDERS
+from scenarios import Bench, goal
 from statistics_rounds import median
 
 TREE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 SKIPPED = 77
+SCENARIOS = {**RECORDERS, "filters": filters}
 QUIET = 0.5  # load average below which nobody else is at work
 
 

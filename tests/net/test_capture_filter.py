@@ -291,6 +291,15 @@ class FilterTest(CaptureTest):
         self.assertEqual(self.assert_balanced(recording)["captured"]["packets"], sent["packets"])
         self.assertFalse(os.path.exists(self.control()))
 
+    def test_the_commands_of_the_api_page(self):
+        recording = self.record()
+        with open(os.path.join(os.environ["RETINA_SOURCE"], "docs/api.md"), encoding="utf-8") as f:
+            commands = [line for block in re.findall(r"(?s)```sh\n(.*?)```", f.read()) for line in block.splitlines()]
+        replies = [json.loads(self.quietly(["sh", "-c", c.replace("/run/retina-xdp/web.sock", self.control())])) for c in commands]
+        self.assertEqual(replies, [{"expression": ""}, {"expression": "tcp port 443 or udp port 443"}, {"changed": 2},
+                                   {"include": [], "exclude": ["*:22", "10.0.0.9"]}])
+        recording.stop()
+
     def test_sockets_of_others_and_of_the_dead(self):
         first = self.record()
         done = self.b.run([TOOL, "capture", "-i", "right", "-w", self.path("x.pcapng"), "--control", self.control()], text=True,
