@@ -249,9 +249,10 @@ static void report(const struct trial *t)
 		     "  libpcap      %llu match\n",
 		     t->packets, t->xdp, t->tc, t->libpcap);
 	if (t->skipped)
-		(void)printf(
-			"%llu not tried: the kernel's test runs take 14 bytes to about 64 KiB\n",
-			t->skipped);
+		(void)printf("%llu not tried: the kernel's test runs refuse frames that end within "
+			     "their IP "
+			     "header or are very long\n",
+			     t->skipped);
 	if (count)
 		(void)printf("%zu differ: packets", count);
 	for (size_t i = 0; i < count && i < DIFFER_SHOWN; i++)

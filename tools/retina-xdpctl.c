@@ -7,17 +7,31 @@
 #include <string.h>
 #include <zstd.h>
 #include "commands.h"
+#include "module.h"
 #include "options.h"
+
+typedef int command_fn(int argc, char **argv);
 
 static const struct {
 	const char *name;
-	int (*run)(int argc, char **argv);
+	command_fn *run; /* NULL: cmd_NAME() of the module `steer` */
 	const char *summary;
 } commands[] = {
 	{"capture", cmd_capture, "record interfaces to a file"},
-	{"filter", cmd_filter, "look at a filter, try it on a file, change it while recording"},
-	{"target", cmd_target, "change what a running capture includes and excludes"},
+	{"filter", NULL, "look at a filter, try it on a file, change it while recording"},
+	{"target", NULL, "change what a running capture includes and excludes"},
 };
+
+static int run(size_t i, int argc, char **argv)
+{
+	command_fn *function = commands[i].run;
+	char name[32];
+
+	(void)snprintf(name, sizeof(name), "cmd_%s", commands[i].name);
+	if (!function)
+		function = (command_fn *)module_function("steer", name);
+	return function ? function(argc, argv) : EXIT_FAILED;
+}
 
 static void print_help(void)
 {
@@ -51,7 +65,7 @@ int main(int argc, char **argv)
 	}
 	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
 		if (strcmp(argv[1], commands[i].name) == 0)
-			return commands[i].run(argc - 1, argv + 1);
+			return run(i, argc - 1, argv + 1);
 	(void)usage_error("%s: no such command: see retina-xdpctl --help", argv[1]);
 	return EXIT_USAGE;
 }

@@ -140,6 +140,8 @@ int retina_filter_judge(struct retina_filter *f, const void *frame, uint32_t len
 	if (r < 0)
 		return r;
 	r = judge_frame(f->judge, frame, len, 0, &v);
+	if (r == 0 && !v.has_tc)
+		return -EMSGSIZE;
 	if (r == 0)
 		*ret = (struct retina_verdict){v.xdp, v.tc, v.interpreter};
 	else if (r != -EMSGSIZE)

@@ -151,10 +151,12 @@ int judge_frame(struct judge *j, const void *frame, uint32_t len, uint32_t linea
 	if (xdp < 0)
 		return xdp;
 	tc = run_tc(j, frame, len);
-	if (tc < 0)
+	if (tc < 0 && tc != -EMSGSIZE)
 		return tc;
-	*ret = (struct judge_verdict){
-		.xdp = xdp, .tc = tc, .interpreter = classic_matches(j->insns, frame, len, len)};
+	*ret = (struct judge_verdict){.xdp = xdp,
+				      .tc = tc > 0,
+				      .has_tc = tc >= 0,
+				      .interpreter = classic_matches(j->insns, frame, len, len)};
 	return 0;
 }
 

@@ -11,6 +11,7 @@ struct judge;
 
 struct judge_verdict {
 	bool xdp, tc, interpreter;
+	bool has_tc; /* the kernel's test run for tc takes less than that for XDP */
 };
 
 /** judge_new() - loads both programs; needs CAP_BPF, CAP_NET_ADMIN, CAP_PERFMON
@@ -23,7 +24,7 @@ int judge_new(struct judge **ret, const struct classic_insn *insns, size_t count
  * @linear: bytes that the XDP program gets in its first buffer, the rest comes in fragments; 0: as
  *          many as there is room for
  * The frame's length on the wire is taken to be len.
- * Return: 0, -EMSGSIZE (the kernel runs programs on 14 bytes to about 64 KiB only), or -errno.
+ * Return: 0, -EMSGSIZE (not even XDP's test run takes such a frame), or -errno.
  */
 int judge_frame(struct judge *j, const void *frame, uint32_t len, uint32_t linear,
 		struct judge_verdict *ret);

@@ -29,7 +29,7 @@ enum { LONG_PROGRAM = 4000, FRAME_MAX = 3000 };
 
 static struct counts {
 	unsigned long long captures, frames, expressions, uncompiled, programs, verdicts, matches,
-		cut, fragments, tagged, skipped, longest, defined;
+		cut, fragments, tagged, skipped, only_xdp, longest, defined;
 } counts;
 
 static uint64_t random_state;
@@ -262,13 +262,14 @@ static int judge_one(struct judge *j, const char *what, const uint8_t *frame, ui
 		(void)fprintf(stderr, "%s: cannot judge: %s\n", what, strerror(-r));
 		return r;
 	}
-	counts.verdicts += 2;
+	counts.verdicts += 1 + v.has_tc;
+	counts.only_xdp += !v.has_tc;
 	counts.matches += v.interpreter;
 	counts.fragments += linear && linear < len;
 	if (v.xdp != v.interpreter)
 		return differ(what, linear ? "XDP with frags" : "XDP", frame, len, v.xdp,
 			      v.interpreter);
-	if (v.tc != v.interpreter)
+	if (v.has_tc && v.tc != v.interpreter)
 		return differ(what, "tc", frame, len, v.tc, v.interpreter);
 	return 0;
 }
@@ -533,10 +534,11 @@ int main(int argc, char **argv)
 		r = judge_programs(&all, &tagger, programs, frames);
 	(void)printf("{\"captures\":%llu,\"frames\":%llu,\"expressions\":%llu,\"uncompiled\":%llu,"
 		     "\"programs\":%llu,\"longest\":%llu,\"verdicts\":%llu,\"matches\":%llu,"
-		     "\"cut\":%llu,\"fragments\":%llu,\"tagged\":%llu,\"skipped\":%llu}\n",
+		     "\"cut\":%llu,\"fragments\":%llu,\"tagged\":%llu,\"only_xdp\":%llu,"
+		     "\"skipped\":%llu}\n",
 		     counts.captures, counts.frames, counts.expressions, counts.uncompiled,
 		     counts.programs, counts.longest, counts.verdicts, counts.matches, counts.cut,
-		     counts.fragments, counts.tagged, counts.skipped);
+		     counts.fragments, counts.tagged, counts.only_xdp, counts.skipped);
 	captures_release(&all);
 	return r < 0;
 }

@@ -51,8 +51,9 @@ struct retina_verdict {
 
 /**
  * retina_filter_judge() - tries a frame of len bytes; loads the programs at the first call
- * Return: 0, -EMSGSIZE (the kernel's test runs take 14 bytes to about 64 KiB), or another -errno
- * after a line in the log, such as -EPERM.
+ * Return: 0; -EMSGSIZE: the kernel's test runs refuse frames under 14 bytes, frames that end within
+ * their first IP header, and long ones (above some 3.5 KiB); or another -errno after a line in the
+ * log, such as -EPERM.
  */
 int retina_filter_judge(struct retina_filter *f, const void *frame, uint32_t len,
 			struct retina_verdict *ret);
