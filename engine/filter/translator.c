@@ -230,7 +230,6 @@ static void to_host_order(struct translator *t, int size, int reg)
 /* The offset is one into the packet as it lies in memory; the result is in network order. */
 static void load_at(struct translator *t, int size, int to, uint32_t offset)
 {
-	int end = (int)offset + bytes_of(size);
 	size_t is_there, done;
 
 	if (offset > (uint32_t)(PACKET_OFFSET_MAX - bytes_of(size))) {
@@ -241,7 +240,7 @@ static void load_at(struct translator *t, int size, int to, uint32_t offset)
 	load(t, BPF_W, BPF_REG_1, CONTEXT, data_offset(t));
 	load(t, BPF_W, BPF_REG_2, CONTEXT, data_end_offset(t));
 	move(t, BPF_REG_3, BPF_REG_1);
-	add(t, BPF_REG_3, end);
+	add(t, BPF_REG_3, (int32_t)offset + bytes_of(size));
 	is_there = jump_if_register(t, BPF_JLE, BPF_REG_3, BPF_REG_2);
 	set(t, BPF_REG_2, offset);
 	load_by_helper(t, size, to);

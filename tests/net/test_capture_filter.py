@@ -174,7 +174,6 @@ class FilterTest(CaptureTest):
         self.assertAlmostEqual(share, 0.1, delta=6 * (0.1 * 0.9 / sent["packets"]) ** 0.5)
         recording = self.record("--sample", "1/4", "--sample-by", "flow", "udp", name="flows.pcapng.zst")
         self.send("--count", load(20000), "--rate", load(50000), "--flows", 200)
-        # The other way round: the same flows, sources and destinations exchanged, cannot be told from them.
         recording.stop()
         totals = self.assert_balanced(recording)
         flows = {}
@@ -182,6 +181,21 @@ class FilterTest(CaptureTest):
             flows[source, port] = flows.get((source, port), 0) + 1
         self.assertEqual(set(flows.values()), {load(20000) // 200}, "a flow is there as a whole")
         self.assertAlmostEqual(len(flows) / 200, 0.25, delta=6 * (0.25 * 0.75 / 200) ** 0.5)
+
+    def test_a_sampled_flow_is_there_in_both_directions(self):
+        recording = self.record("--sample", "1/2", "--sample-by", "flow", "icmp")
+        self.send("--kind", "icmp4", "--flows", 40, "--count", 40, "--rate", 1000)
+        for flow in range(40):
+            self.send("--kind", "icmp4", "--src-ip", "198.18.128.1", "--dst-ip", f"198.18.0.{1 + flow}", "--count", 1, ns=self.b,
+                      interface="right")
+        recording.stop()
+        self.assert_balanced(recording)
+        there = {IN: set(), OUT: set()}
+        for p in read(recording.path).packets:
+            there[p.direction].add(p.data[26:30] if p.direction == IN else p.data[30:34])
+        self.assertEqual(there[IN], there[OUT])
+        self.assertGreater(len(there[IN]), 2)
+        self.assertLess(len(there[IN]), 38)
 
     def test_the_filter_changes_while_it_runs(self):
         recording = self.record("udp")
